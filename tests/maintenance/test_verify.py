@@ -113,6 +113,12 @@ async def test_data_that_nothing_refers_to_is_told_and_is_no_damage(root: Path) 
     assert report.is_sound
 
 
+async def test_the_row_log_is_compared_where_counts_are_wrong_too(root: Path) -> None:
+    change(root, "UPDATE execution_jobs SET completed_record_count = 99 WHERE job_id = 'M2-a'")
+    change(root, "UPDATE records SET output_ref = NULL WHERE record_uid = 'r0001'")
+    assert {("job_count_differs", "M2-a"), ("row_log_differs", "rows.jsonl")} <= set(kinds(root))
+
+
 async def test_leftovers_of_a_dead_writer_are_told(root: Path) -> None:
     session = root / "staging" / ("0" * 32)
     session.mkdir()

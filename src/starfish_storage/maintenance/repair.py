@@ -29,6 +29,7 @@ from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
 from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.metadata.sqlite.locks import HeldAlone
 from starfish_storage.metadata.sqlite.log_lines import row_log_lines
+from starfish_storage.metadata.sqlite.log_comparison import REBUILT
 from starfish_storage.metadata.sqlite.rebuild import rebuild
 from starfish_storage.metadata.sqlite.repacking import Repacking
 from starfish_storage.models import Record
@@ -37,7 +38,7 @@ from starfish_storage.times import utc_now
 
 REPAIRS_DIRECTORY = "repairs"
 
-_DATABASE = frozenset({"database_unreadable", "database_damaged", "row_without_parent", "row_unreadable"})
+_DATABASE = frozenset({"database_unreadable", *REBUILT})
 _DATA = frozenset({"data_missing", "data_damaged", "data_unreadable"})
 _LEFT = frozenset({"request_config_damaged", "pack_unreadable"})
 _COUNTS = frozenset({"record_count_wrong", "job_count_differs", "run_totals_wrong"})

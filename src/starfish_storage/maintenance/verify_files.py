@@ -27,7 +27,7 @@ from starfish_storage.maintenance.checking import WORKERS, OnProgress, Tally, fa
 from starfish_storage.maintenance.report import Finding, FindingKind, finding_of
 from starfish_storage.maintenance.verify_packs import NamedRange, PackPlaces, PackPortion, check_portion, portions
 from starfish_storage.metadata.sqlite.inspection import Inspection
-from starfish_storage.metadata.sqlite.log_comparison import faults_of_log
+from starfish_storage.metadata.sqlite.log_comparison import faults_of_log, is_of_use
 
 _Reference = tuple[Any, ...]
 
@@ -52,11 +52,11 @@ class FileVerification:
     def run(self, tally: Tally, progress: OnProgress | None) -> None:
         """Check everything, and add it to a tally."""
         try:
-            faults = [finding_of(fault) for fault in self._inspection.faults()]
-            tally.findings += faults
+            faults = list(self._inspection.faults())
+            tally.findings += map(finding_of, faults)
             # The row log is compared meanwhile: that is mostly SQLite's work, which other threads need not wait for.
             with ThreadPoolExecutor(1, "starfish-storage-verify-log") as beside:
-                of_log = None if faults else beside.submit(self._check_log)  # or it is rebuilt
+                of_log = beside.submit(self._check_log) if is_of_use(faults) else None
                 tally.findings += self._check_places()
                 self._check_data(tally, progress)
                 tally.findings += self._check_request_configs(tally)

@@ -37,7 +37,7 @@ from starfish_storage.metadata.sqlite.driver import Connection, Row, back_up
 from starfish_storage.metadata.sqlite.errors import translate
 from starfish_storage.metadata.sqlite.identity import owner_of, sample_of
 from starfish_storage.metadata.sqlite.locks import WriterLock
-from starfish_storage.metadata.sqlite.log_comparison import faults_of_log
+from starfish_storage.metadata.sqlite.log_comparison import faults_of_log, is_of_use
 from starfish_storage.metadata.sqlite.placing import CommittedData, PackFill, journaled_bytes
 from starfish_storage.metadata.sqlite.starfish_copy import is_starfish_at_rest
 from starfish_storage.metadata.sqlite.untouched import Untouched, close_untouched, open_untouched, states_of_files
@@ -290,7 +290,9 @@ class SQLiteRowInspection(RowInspection):
     def faults(self) -> Iterator[RowFault]:
         """See `RowInspection.faults`."""
         faults = list(self._inspection.faults())
-        yield from faults or faults_of_log(self._inspection.rows, self._root)
+        yield from faults
+        if is_of_use(faults):
+            yield from faults_of_log(self._inspection.rows, self._root)
 
     def count_data(self) -> tuple[int, int]:
         """See `RowInspection.count_data`."""

@@ -47,10 +47,18 @@ _LATEST = {
 }
 """By the change that makes a row: the query that returns such a row of the log."""
 
+REBUILT = frozenset({"database_damaged", "row_without_parent", "row_unreadable"})
+"""Faults for which a database is rebuilt from its log."""
+
 ReadRows = Callable[[str], Iterator[Row]]
 
 _Lacking = dict[tuple[str, int], object]
 """By the change that makes a row and the hash of the row: its id."""
+
+
+def is_of_use(faults: Iterable[RowFault]) -> bool:
+    """Return whether the row log is worth comparing: not with rows that will be made of it anew."""
+    return not any(fault.kind in REBUILT for fault in faults)
 
 
 def faults_of_log(rows: ReadRows, directory: str) -> Iterator[RowFault]:

@@ -241,6 +241,8 @@ async def test_a_damaged_index_is_found_though_every_row_can_be_read(root: Path)
 
 
 async def test_a_missing_row_log_is_told(root: Path) -> None:
+    (root / "rows.jsonl").write_bytes(b"")
+    assert kinds(root) == [("row_log_missing", "rows.jsonl")]
     (root / "rows.jsonl").unlink()
     assert kinds(root) == [("row_log_missing", "rows.jsonl")]
 

@@ -28,8 +28,8 @@ from starfish_storage.metadata.sqlite.connection import BUSY_TIMEOUT_MS
 from starfish_storage.metadata.sqlite.handler import SQLiteMetadataHandler
 from starfish_storage.metadata.sqlite.inspection import Inspection
 from starfish_storage.metadata.sqlite.locks import HeldAlone
-from starfish_storage.metadata.sqlite.log_lines import row_log_lines
 from starfish_storage.metadata.sqlite.log_comparison import REBUILT
+from starfish_storage.metadata.sqlite.log_lines import row_log_lines
 from starfish_storage.metadata.sqlite.rebuild import rebuild
 from starfish_storage.metadata.sqlite.repacking import Repacking
 from starfish_storage.models import Record

@@ -82,7 +82,8 @@ class FileVerification:
             is_there = os.path.isdir(path) and not os.path.islink(path)
             if not is_there and next(self._inspection.rows(query), None) is not None:
                 yield Finding("directory_missing", directory, "rows refer to files in it; restore it from a backup")
-        if not os.path.isfile(f"{self._root}/{ROW_LOG_FILE}"):
+        log = f"{self._root}/{ROW_LOG_FILE}"
+        if not os.path.isfile(log) or not os.path.getsize(log):
             yield Finding("row_log_missing", ROW_LOG_FILE, "it is created again when the store is opened")
 
     def _check_data(self, tally: Tally, progress: OnProgress | None) -> None:
